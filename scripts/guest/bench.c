@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * memhp-bench START SIZE LABEL: what adding, onlining, offlining and removing
+ * SIZE bytes of memory at physical address START costs, in nanoseconds of the
+ * guest's monotonic clock. Under QEMU's -icount shift=0 one nanosecond is one
+ * instruction, whatever the host does meanwhile.
+ *
+ * The range must be RAM that the kernel does not use (parameter mem=). It is
+ * added and removed through the test device, /dev/test_memory_hotplug, and
+ * onlined to ZONE_MOVABLE block by block through sysfs.
+ *
+ * Prints lines "MEMHP bench OP VALUE UNIT". Exit status 0, or 1 with a message
+ * when a step fails; what was done until then stays.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test_memory_hotplug_uapi.h"
+
+#define MEMORY "/sys/devices/system/memory"
+
+static void die(const char *what)
+{
+	printf("memhp-bench: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static unsigned long long now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+/* Print one figure; the name is formatted. */
+static void figure(double value, const char *unit, const char *name, ...)
+{
+	char op[64];
+	va_list ap;
+
+	va_start(ap, name);
+	vsnprintf(op, sizeof(op), name, ap);
+	va_end(ap);
+	printf("MEMHP bench %s %.1f %s\n", op, value, unit);
+}
+
+static unsigned long long block_size(void)
+{
+	unsigned long long size;
+	FILE *f = fopen(MEMORY "/block_size_bytes", "r");
+
+	if (!f || fscanf(f, "%llx", &size) != 1)
+		die("block_size_bytes");
+	fclose(f);
+	return size;
+}
+
+/* Write a state to a block; returns what that took, in nanoseconds. */
+static unsigned long long set_state(unsigned long long block, const char *state)
+{
+	unsigned long long start, end;
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), MEMORY "/memory%llu/state", block);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		die(path);
+	start = now();
+	if (write(fd, state, strlen(state)) < 0)
+		die(path);
+	end = now();
+	close(fd);
+	return end - start;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long long start, size, block, nr, first, i, t, sum, pages;
+	unsigned long long *cost;
+	struct test_mhp_range range = {};
+	int fd;
+
+	if (argc != 4) {
+		printf("usage: memhp-bench START SIZE LABEL\n");
+		return 1;
+	}
+	start = strtoull(argv[1], NULL, 0);
+	size = strtoull(argv[2], NULL, 0);
+	block = block_size();
+	if (!size || start % block || size % block) {
+		printf("memhp-bench: START and SIZE must be multiples of %#llx\n", block);
+		return 1;
+	}
+	nr = size / block;
+	first = start / block;
+	pages = block / sysconf(_SC_PAGESIZE);
+	cost = calloc(nr, sizeof(*cost));
+	fd = open("/dev/test_memory_hotplug", O_RDWR);
+	if (fd < 0 || !cost)
+		die("/dev/test_memory_hotplug");
+
+	range.start = start;
+	range.size = size;
+	t = now();
+	if (ioctl(fd, TEST_MHP_ADD, &range))
+		die("add");
+	figure(now() - t, "instructions", "add-%s", argv[3]);
+
+	for (sum = 0, i = 0; i < nr; i++)
+		sum += cost[i] = set_state(first + i, "online_movable");
+	figure(sum, "instructions", "online-%s", argv[3]);
+	if (nr >= 3 && nr < 126)
+		figure((double)cost[2] / pages, "instructions/page", "online-steady-%lluM-per-page", block >> 20);
+	if (nr >= 126) {
+		figure((double)sum / nr, "instructions", "online-%s-per-block", argv[3]);
+		figure(100.0 * cost[125] / cost[1], "percent", "online-%s-block126-vs-block2", argv[3]);
+	}
+
+	for (sum = 0, i = 0; i < nr; i++)
+		sum += cost[i] = set_state(first + i, "offline");
+	figure(sum, "instructions", "offline-%s", argv[3]);
+	/* Not the first and not the last block: those change the zone's state. */
+	if (nr >= 3 && nr < 126)
+		figure(cost[1], "instructions", "offline-free-%lluM", block >> 20);
+
+	t = now();
+	if (ioctl(fd, TEST_MHP_REMOVE, &range))
+		die("remove");
+	figure(now() - t, "instructions", "remove-%s", argv[3]);
+	return 0;
+}
