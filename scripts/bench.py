@@ -17,8 +17,8 @@ from pathlib import Path
 HEAD = """# What the stack changes in cost
 
 Written by `make bench`: both trees in the same run, one CPU, QEMU TCG with
-`-icount shift=0`. The figures are executed instructions, not time: they do not
-see caches or memory bandwidth.
+`-icount shift=0`. Instructions are executed instructions, not time: they do not
+see caches or memory bandwidth. Flushes are those of the TLBs of all CPUs.
 
 | operation | unit | v7.3 | stack | v7.3 / stack |
 |---|---|---|---|---|

@@ -3,7 +3,7 @@
 """Boot one guest for one scenario and judge what it did.
 
 usage: guest.py SCENARIO.toml --tree TREE --kernel IMAGE --initramfs FILE
-                --out DIR [--shell] [--exclude TEST]...
+                --out DIR [--shell] [--exclude TEST]... [--only TEST]
 
 Writes DIR/console.log, DIR/qemu.txt (the command line), DIR/results.json (one
 entry a test), DIR/bench.json (figures the guest printed) and, when the guest
@@ -151,6 +151,8 @@ def command(s, args, qmp):
         append += ' memhp.shell'
     if args.exclude:
         append += ' memhp.exclude=' + ','.join(args.exclude)
+    if args.only:
+        append += ' memhp.only=' + args.only
     return cmd + ['-kernel', args.kernel, '-initrd', args.initramfs, '-append', append]
 
 
@@ -174,6 +176,8 @@ class Guest:
 
     def expected(self, test):
         """What is expected of a test on this tree: pass, unless the scenario (for base) or known-failures says else."""
+        if test == 'scenario' and self.args.only:
+            test = self.args.only       # the guest ends as its only test does
         if self.args.tree == 'base' and test in self.s['expect'].get('base', {}):
             return self.s['expect']['base'][test]
         return self.known.get(test, 'pass')
@@ -438,6 +442,7 @@ def main():
     parser.add_argument('--out', required=True)
     parser.add_argument('--shell', action='store_true')
     parser.add_argument('--exclude', action='append', default=[])
+    parser.add_argument('--only')
     args = parser.parse_args()
     try:
         s = load(args.scenario)

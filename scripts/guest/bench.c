@@ -82,10 +82,38 @@ static unsigned long long set_state(unsigned long long block, const char *state)
 	return end - start;
 }
 
+/* Flushes of the TLBs of all CPUs since boot, CONFIG_DEBUG_TLBFLUSH. */
+static unsigned long tlb_flushes(void)
+{
+	unsigned long n = 0;
+	char line[128];
+	FILE *f = fopen("/proc/vmstat", "r");
+
+	if (!f)
+		die("/proc/vmstat");
+	while (fgets(line, sizeof(line), f) && sscanf(line, "nr_tlb_remote_flush %lu", &n) != 1)
+		;
+	fclose(f);
+	return n;
+}
+
+/* Have the direct map of a range split into PTEs: a page of each 2 MiB leaves it and returns. */
+static void split(int fd, unsigned long long start, unsigned long long size)
+{
+	struct test_mhp_set_mapped m = { .start = start, .size = sysconf(_SC_PAGESIZE) };
+
+	for (; m.start < start + size; m.start += 2 << 20) {
+		for (m.mapped = 0; m.mapped < 2; m.mapped++)
+			if (ioctl(fd, TEST_MHP_SET_MAPPED, &m))
+				die("set mapped");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long long start, size, block, nr, first, i, t, sum, pages;
 	unsigned long long *cost;
+	unsigned long flushes;
 	struct test_mhp_range range = {};
 	int fd;
 
@@ -132,9 +160,21 @@ int main(int argc, char **argv)
 	if (nr >= 3 && nr < 126)
 		figure(cost[1], "instructions", "offline-free-%lluM", block >> 20);
 
+	flushes = tlb_flushes();
 	t = now();
 	if (ioctl(fd, TEST_MHP_REMOVE, &range))
 		die("remove");
 	figure(now() - t, "instructions", "remove-%s", argv[3]);
+	figure(tlb_flushes() - flushes, "flushes", "tlbflush-remove-%s-2Mmap", argv[3]);
+
+	if (nr < 126) {
+		if (ioctl(fd, TEST_MHP_ADD, &range))
+			die("add");
+		split(fd, start, size);
+		flushes = tlb_flushes();
+		if (ioctl(fd, TEST_MHP_REMOVE, &range))
+			die("remove");
+		figure(tlb_flushes() - flushes, "flushes", "tlbflush-remove-%s-4Kmap", argv[3]);
+	}
 	return 0;
 }
