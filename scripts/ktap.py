@@ -11,7 +11,7 @@ innermost lines count here. Format: Documentation/dev-tools/ktap.rst.
 import re
 from dataclasses import dataclass, field
 
-_RESULT = re.compile(r'^(not ok|ok) (\d+) ?(?:- )?(.*?)(?:\s+# (SKIP|XFAIL|XPASS|TODO|TIMEOUT)\b.*)?$')
+_RESULT = re.compile(r'^(not ok|ok) (\d+) ?(?:- )?(.*?)(?:\s+# ([A-Z]+)\b.*)?$')
 _PLAN = re.compile(r'^1\.\.(\d+)')
 _RUN = re.compile(r'^\s*RUN\s+(\S+) \.\.\.$')
 
