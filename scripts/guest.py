@@ -134,8 +134,11 @@ def command(s, args, qmp):
     if s['icount']:
         cmd += ['-icount', 'shift=0,sleep=off']
     for n, amount in enumerate(s['nodes']):
-        cmd += ['-object', f"memory-backend-ram,id=node{n},size={size(amount)}",
-                '-numa', f'node,nodeid={n},memdev=node{n}' + (f',cpus=0-{s["smp"] - 1}' if n == 0 else '')]
+        node = f'node,nodeid={n}' + (f',cpus=0-{s["smp"] - 1}' if n == 0 else '')
+        if size(amount):
+            cmd += ['-object', f'memory-backend-ram,id=node{n},size={size(amount)}']
+            node += f',memdev=node{n}'
+        cmd += ['-numa', node]
     for d in s['device']:
         cmd += ['-object', f"memory-backend-ram,id=mem-{d['id']},size={size(d['size'])}"]
         node = f",node={d['node']}" if 'node' in d else ''
