@@ -140,6 +140,9 @@ def command(s, args, qmp):
             node += f',memdev=node{n}'
         cmd += ['-numa', node]
     for d in s['device']:
+        if d['kind'] == 'virtio-balloon':
+            cmd += ['-device', f"virtio-balloon-pci,id={d['id']}"]
+            continue
         cmd += ['-object', f"memory-backend-ram,id=mem-{d['id']},size={size(d['size'])}"]
         node = f",node={d['node']}" if 'node' in d else ''
         if d['kind'] == 'dimm':
@@ -148,7 +151,8 @@ def command(s, args, qmp):
             cmd += ['-device', f"virtio-mem-pci,id={d['id']},memdev=mem-{d['id']},"
                     f"requested-size={size(d.get('requested', 0))}{node}"]
         else:
-            raise InputError(f"device {d['id']}: unknown kind '{d['kind']}': dimm or virtio-mem")
+            raise InputError(f"device {d['id']}: unknown kind '{d['kind']}': dimm, virtio-mem or "
+                             'virtio-balloon')
     append = f"console={m['console']} loglevel=5 panic=-1 panic_on_warn=1 oops=panic {s['append']}"
     if args.shell:
         append += ' memhp.shell'
@@ -281,6 +285,14 @@ class Guest:
                                           'value': want})
             outcome = 'done'
             while await qmp.execute('qom-get', {'path': f'/machine/peripheral/{name}', 'property': 'size'}) != want:
+                await self.events.get()
+        elif 'balloon' in todo:
+            # QEMU counts what the guest has left, of RAM, DIMMs and virtio-mem.
+            memory = await qmp.execute('query-memory-size-summary')
+            want = memory['base-memory'] + memory.get('plugged-memory', 0) - size(todo['balloon'])
+            await qmp.execute('balloon', {'value': want})
+            outcome = 'done'
+            while (await qmp.execute('query-balloon'))['actual'] != want:
                 await self.events.get()
         else:
             raise StepError(f'a step has no action that is known: {todo}')
