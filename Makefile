@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # Each target is one script of scripts/; 'make help' says what it does.
-# Settings: BASE= LINUX= TREE= CONFIG= S= TOPIC= SENDER= ACCEL= JOBS=
+# Settings: BASE= LINUX= TREE= CONFIG= S= TOPIC= SENDER= ACCEL= JOBS= SEED=
 
 TREE   ?= stack
 CONFIG ?= x86_64
 BASE   ?= 7.3
-export LINUX ACCEL JOBS
+export LINUX ACCEL JOBS SEED
 
 # All generated files are the scripts' business: make only calls them, one
 # after the other.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 .PHONY: help run test setup base apply refresh refresh-check kernel scenario shell \
-	compare mutants bench check bisect mbox b4-check
+	compare mutants soak bench check bisect mbox b4-check
 
 help:
 	@echo 'make run            plug a DIMM into a guest running the stack, run the selftests, unplug it'
@@ -26,6 +26,7 @@ help:
 	@echo 'make scenario       S=name TREE=...: one guest; make shell S=name: the same guest, interactive'
 	@echo 'make compare        the tests on v7.3 and on the stack, side by side'
 	@echo 'make mutants        old bugs put back; each must be caught by the test it names'
+	@echo 'make soak           10,000 random operations of memory hotplug; SEED=n for another order'
 	@echo 'make bench          instructions for add, online, offline and remove on v7.3 and on the stack'
 	@echo 'make check          checkpatch, sparse, W=1, kernel-doc, codespell: new findings fail'
 	@echo 'make bisect         every prefix of the series builds'
@@ -43,7 +44,7 @@ refresh:
 refresh-check:
 	@scripts/refresh-check
 
-run test compare mutants bench check bisect b4-check: setup apply
+run test compare mutants soak bench check bisect b4-check: setup apply
 	@scripts/$@
 kernel: setup
 	@scripts/kernel $(CONFIG) $(TREE)

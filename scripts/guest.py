@@ -160,6 +160,10 @@ def command(s, args, qmp):
         append += ' memhp.exclude=' + ','.join(args.exclude)
     if args.only:
         append += ' memhp.only=' + args.only
+    if seed := os.environ.get('SEED'):
+        if not seed.isdigit():
+            raise InputError(f"SEED is '{seed}': a number")
+        append += ' memhp.seed=' + seed
     return cmd + ['-kernel', args.kernel, '-initrd', args.initramfs, '-append', append]
 
 

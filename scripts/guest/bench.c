@@ -9,6 +9,11 @@
  * added and removed through the test device, /dev/test_memory_hotplug, and
  * onlined to ZONE_MOVABLE block by block through sysfs.
  *
+ * memhp-bench reserves LABEL: what it costs to change the managed pages of zone
+ * Normal of node 0 by one, and to give a page of the memory map from boot back
+ * when a huge page does without it (hugetlb_free_vmemmap=on). Node 0 must have
+ * memory in other zones, too.
+ *
  * Prints lines "MEMHP bench OP VALUE UNIT". Exit status 0, or 1 with a message
  * when a step fails; what was done until then stays.
  */
@@ -82,19 +87,28 @@ static unsigned long long set_state(unsigned long long block, const char *state)
 	return end - start;
 }
 
-/* Flushes of the TLBs of all CPUs since boot, CONFIG_DEBUG_TLBFLUSH. */
-static unsigned long tlb_flushes(void)
+/* A counter of /proc/vmstat, 0 if there is none. */
+static unsigned long vmstat(const char *name)
 {
 	unsigned long n = 0;
 	char line[128];
+	size_t len = strlen(name);
 	FILE *f = fopen("/proc/vmstat", "r");
 
 	if (!f)
 		die("/proc/vmstat");
-	while (fgets(line, sizeof(line), f) && sscanf(line, "nr_tlb_remote_flush %lu", &n) != 1)
-		;
+	while (fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, name, len) && line[len] == ' ')
+			n = strtoul(line + len, NULL, 10);
+	}
 	fclose(f);
 	return n;
+}
+
+/* Flushes of the TLBs of all CPUs since boot, CONFIG_DEBUG_TLBFLUSH. */
+static unsigned long tlb_flushes(void)
+{
+	return vmstat("nr_tlb_remote_flush");
 }
 
 /* Have the direct map of a range split into PTEs: a page of each 2 MiB leaves it and returns. */
@@ -109,6 +123,52 @@ static void split(int fd, unsigned long long start, unsigned long long size)
 	}
 }
 
+/* One CPU changes the managed pages of a zone; returns what that took. */
+static unsigned long long adjust(int fd, unsigned int zone, unsigned long long calls)
+{
+	struct test_mhp_adjust a = {
+		.zone = zone, .what = TEST_MHP_ADJUST_CPUS, .cpus = 1, .pages = 1, .calls = calls,
+	};
+	unsigned long long t = now();
+
+	if (ioctl(fd, TEST_MHP_ADJUST, &a))
+		die("adjust");
+	return now() - t;
+}
+
+static int bench_reserves(int fd, const char *label)
+{
+	struct test_mhp_zone zone = {};
+	unsigned long long t;
+	unsigned long pages;
+	int hugepages;
+
+	for (; strcmp(zone.name, "Normal"); zone.zone++)
+		if (ioctl(fd, TEST_MHP_ZONE, &zone))
+			die("no zone Normal");
+	zone.zone--;
+	adjust(fd, zone.zone, 1);
+	t = adjust(fd, zone.zone, 1);
+	figure((adjust(fd, zone.zone, 10001) - t) / 20000.0, "instructions/call", "adjust-%s", label);
+
+	hugepages = open("/proc/sys/vm/nr_hugepages", O_WRONLY);
+	if (hugepages < 0)
+		die("nr_hugepages");
+	pages = vmstat("nr_memmap_boot_pages");
+	t = now();
+	if (write(hugepages, "64", 2) != 2)
+		die("nr_hugepages");
+	t = now() - t;
+	pages -= vmstat("nr_memmap_boot_pages");
+	if (!pages) {
+		printf("memhp-bench: huge pages have all of their memory map\n");
+		return 1;
+	}
+	figure((double)t / pages, "instructions/page", "hugetlb-memmap-%s", label);
+	close(hugepages);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long long start, size, block, nr, first, i, t, sum, pages;
@@ -117,8 +177,13 @@ int main(int argc, char **argv)
 	struct test_mhp_range range = {};
 	int fd;
 
+	fd = open("/dev/test_memory_hotplug", O_RDWR);
+	if (fd < 0)
+		die("/dev/test_memory_hotplug");
+	if (argc == 3 && !strcmp(argv[1], "reserves"))
+		return bench_reserves(fd, argv[2]);
 	if (argc != 4) {
-		printf("usage: memhp-bench START SIZE LABEL\n");
+		printf("usage: memhp-bench START SIZE LABEL, or memhp-bench reserves LABEL\n");
 		return 1;
 	}
 	start = strtoull(argv[1], NULL, 0);
@@ -132,9 +197,8 @@ int main(int argc, char **argv)
 	first = start / block;
 	pages = block / sysconf(_SC_PAGESIZE);
 	cost = calloc(nr, sizeof(*cost));
-	fd = open("/dev/test_memory_hotplug", O_RDWR);
-	if (fd < 0 || !cost)
-		die("/dev/test_memory_hotplug");
+	if (!cost)
+		die("calloc");
 
 	range.start = start;
 	range.size = size;
