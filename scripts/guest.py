@@ -6,8 +6,9 @@ usage: guest.py SCENARIO.toml --tree TREE --kernel IMAGE --initramfs FILE
                 --out DIR [--shell] [--exclude TEST]... [--only TEST]
 
 Writes DIR/console.log, DIR/qemu.txt (the command line), DIR/results.json (one
-entry a test), DIR/bench.json (figures the guest printed) and, when the guest
-died during a test, DIR/killer (its name). Exit status: 0
+entry a test, with the last console lines of one that is not as expected),
+DIR/bench.json (figures the guest printed) and, when the guest died during a
+test, DIR/killer (its name). Exit status: 0
 when every result is the expected one, 1 when not, 2 for wrong input.
 
 The format of scenario files is described in Documentation/testing.md.
@@ -57,6 +58,7 @@ SPLATS = [
     ('oops', re.compile(r'BUG: |Oops: |Kernel panic|general protection fault|Unable to handle kernel|'
                         r'kernel BUG at|Bad page state|double fault')),
 ]
+CONSOLE_LINES = 12      # that a result keeps when it is not the expected one
 KERNEL_LINE = re.compile(r'^\[ *\d+\.\d+\] ')
 
 
@@ -175,6 +177,7 @@ class Guest:
         self.ktap = Ktap()
         self.name = Path(args.scenario).stem
         self.entries, self.figures = [], []
+        self.lines = []             # the console since the last result
         self.splat = None           # (status, line, test) of the first kernel complaint
         self.finished = False
         self.check = None           # the scenario's own check that is running
@@ -203,8 +206,13 @@ class Guest:
         self.last = now
         self.entries.append(entry)
         sign = 'ok' if status == entry['expected'] else 'NOT OK'
+        if sign != 'ok':
+            entry['console'] = self.lines[-CONSOLE_LINES:]
+        self.lines = []
         note = '' if status == 'pass' and sign == 'ok' else f" ({status}, expected {entry['expected']})"
         print(f"    {sign:6} {test}{note} [{entry['seconds']} s]", flush=True)
+        for line in entry.get('console', []):
+            print(f'           | {line}', flush=True)
 
     def current(self):
         """The test that runs now, or None."""
@@ -214,6 +222,7 @@ class Guest:
 
     def line(self, text):
         """Judge one console line; returns the name of the host step it asks for, if any."""
+        self.lines.append(text)
         if KERNEL_LINE.match(text):
             for status, pattern in SPLATS:
                 if self.splat is None and pattern.search(text):

@@ -5,7 +5,7 @@
 usage: results.py merge ALL RUN...    put the runs of one scenario and tree into ALL
        results.py status ALL SCENARIO TREE TEST    print the status of one test
        results.py count ALL [SCENARIO TREE]    print 'N passed, N failed, N skipped'
-       results.py failures ALL        print one line for each result that is not the expected one
+       results.py failures ALL        print each result that is not the expected one, with its console lines
        results.py table ALL           print base and stack side by side (Markdown)
 
 A result passes when its status is the expected one, and is counted as skipped
@@ -96,6 +96,8 @@ def main(argv):
         for e in of_trees(argv[2]):
             if not good(e):
                 print(f"{e['scenario']} on {e['tree']}: {e['id']}: {e['status']}, expected {e['expected']}")
+                for line in e.get('console', []):
+                    print(f'    | {line}')
     elif len(argv) == 3 and argv[1] == 'table':
         print('\n'.join(table(read(argv[2]))))
     else:
