@@ -124,13 +124,19 @@ def accelerator(s):
     return 'tcg' if s['icount'] else accel
 
 
+def bare_metal(s):
+    """A powernv machine has no DIMMs to plug, and QEMU does not end when it powers off."""
+    return s['machine'].startswith('powernv')
+
+
 def command(s, args, qmp):
     """The QEMU command line of scenario s, as a list."""
     m = MACHINES[s['arch']]
     accel = accelerator(s)
     boot = size(s['memory'])
     cmd = [m['qemu'], '-accel', accel, '-M', s['machine'], '-cpu', s['cpu'] if accel == 'tcg' else 'host',
-           '-m', f"{boot >> 20}M,slots=16,maxmem={(boot >> 20) + (96 << 10)}M", '-smp', str(s['smp']),
+           '-m', f'{boot >> 20}M' + ('' if bare_metal(s) else f',slots=16,maxmem={(boot >> 20) + (96 << 10)}M'),
+           '-smp', str(s['smp']),
            '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
            '-qmp', f'unix:{qmp},server=on,wait=off']
     if s['icount']:
@@ -350,7 +356,10 @@ class Guest:
             pending += data
             *lines, pending = pending.split(b'\n')
             for raw in lines:
-                wanted = self.line(raw.decode(errors='replace').rstrip('\r'))
+                text = raw.decode(errors='replace').rstrip('\r')
+                wanted = self.line(text)
+                if bare_metal(self.s) and 'reboot: Power down' in text:
+                    await qmp.execute('quit')
                 if wanted:
                     task = asyncio.create_task(self.run_step(qmp, wanted))
                     steps.add(task)
