@@ -27,7 +27,7 @@ help:
 	@echo 'make compare        the tests on v7.3 and on the stack, side by side'
 	@echo 'make mutants        old bugs put back; each must be caught by the test it names'
 	@echo 'make soak           10,000 random operations, and 1,000 with debugging; SEED=n for another order'
-	@echo 'make bench          instructions for add, online, offline and remove on v7.3 and on the stack'
+	@echo 'make bench          what add, online, offline and remove cost on v7.3 and on the stack: tables and plots'
 	@echo 'make check          checkpatch, sparse, W=1, kernel-doc, codespell: new findings fail'
 	@echo 'make bisect         every prefix of the series builds'
 	@echo 'make mbox           TOPIC=x SENDER="Name <mail>": the mail series of a topic in build/mbox'
@@ -44,8 +44,10 @@ refresh:
 refresh-check:
 	@scripts/refresh-check
 
-run test compare mutants soak bench check bisect b4-check: setup apply
+run test compare mutants soak check bisect b4-check: setup apply
 	@scripts/$@
+bench: setup apply
+	@scripts/bench --full
 kernel: setup
 	@scripts/kernel $(CONFIG) $(TREE)
 scenario: setup
