@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # Each target is one script of scripts/; 'make help' says what it does.
-# Settings: BASE= LINUX= TREE= CONFIG= S= TOPIC= SENDER= ACCEL= JOBS= SEED=
+# Settings: BASE= LINUX= TREE= CONFIG= S= TOPIC= SENDER= ACCEL= JOBS= GUESTS= SEED=
 
 TREE   ?= stack
 CONFIG ?= x86_64
 BASE   ?= 7.3
-export LINUX ACCEL JOBS SEED
+export LINUX ACCEL JOBS GUESTS SEED
 
 # All generated files are the scripts' business: make only calls them, one
 # after the other.

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # Sourced by the shell scripts in this directory: paths, messages, small checks.
-# Sets: top (the repository), build (generated files), JOBS (parallel jobs).
+# Sets: top (the repository), build (generated files), JOBS (parallel jobs of make),
+# GUESTS (guests at a time).
 
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$top/build
 : "${JOBS:=$(nproc)}"
+: "${GUESTS:=2}"
 export LC_ALL=C.UTF-8
 export PYTHONPATH=$build/tools/usr/lib/python3/dist-packages
 export PYTHONDONTWRITEBYTECODE=1
@@ -23,6 +25,24 @@ die()
 say()
 {
 	echo "[memhp] $*" >&2
+}
+
+# side_by_side COMMAND... [::: ARGUMENTS...]...: GNU parallel, GUESTS at a time.
+# The output of each is printed in one piece when it ends. Fails when one fails.
+side_by_side()
+{
+	[[ $GUESTS =~ ^[1-9][0-9]*$ ]] || die "GUESTS is '$GUESTS': a number"
+	parallel --will-cite --no-run-if-empty --jobs "$GUESTS" "$@"
+}
+
+# lock NAME: wait until no other script holds the lock NAME; it is held until this
+# shell, or the subshell that called, ends.
+lock()
+{
+	local fd
+	mkdir -p "$build/locks"
+	exec {fd}>"$build/locks/$1"
+	flock "$fd"
 }
 
 # need_space MIB: refuse to start what would fill the disk.

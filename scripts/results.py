@@ -14,6 +14,7 @@ Without a tree, count and failures leave the mutants out: they are meant to fail
 and scripts/mutants judges them.
 """
 
+import fcntl
 import json
 import sys
 from collections import Counter
@@ -40,10 +41,12 @@ def merge(target, runs):
                 new[e['id']] = e
     new = list(new.values())
     keys = {(e['scenario'], e['tree']) for e in new}
-    kept = [e for e in read(target) if (e['scenario'], e['tree']) not in keys]
-    tmp = Path(target).with_suffix('.new')
-    tmp.write_text(json.dumps(kept + new, indent=1) + '\n')
-    tmp.replace(target)
+    with open(Path(target).with_suffix('.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)        # guests run side by side
+        kept = [e for e in read(target) if (e['scenario'], e['tree']) not in keys]
+        tmp = Path(target).with_suffix('.new')
+        tmp.write_text(json.dumps(kept + new, indent=1) + '\n')
+        tmp.replace(target)
     return bool(new) and all(good(e) for e in new)
 
 
