@@ -28,11 +28,11 @@ say()
 }
 
 # side_by_side COMMAND... [::: ARGUMENTS...]...: GNU parallel, GUESTS at a time.
-# The output of each is printed in one piece when it ends. Fails when one fails.
+# Each line of the output begins with the arguments. Fails when one fails.
 side_by_side()
 {
 	[[ $GUESTS =~ ^[1-9][0-9]*$ ]] || die "GUESTS is '$GUESTS': a number"
-	parallel --will-cite --no-run-if-empty --jobs "$GUESTS" "$@"
+	parallel --will-cite --no-run-if-empty --line-buffer --tag --jobs "$GUESTS" "$@"
 }
 
 # lock NAME: wait until no other script holds the lock NAME; it is held until this
