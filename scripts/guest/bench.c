@@ -17,16 +17,24 @@
  * when a huge page does without it (hugetlb_free_vmemmap=on). Node 0 must have
  * memory in other zones, too.
  *
+ * memhp-bench irqs-off BLOCK LABEL: the longest time that interrupts are disabled while
+ * memory block BLOCK goes offline. It must be online, and is online in ZONE_MOVABLE
+ * afterwards. A timer tells that: it expires every 20000 ns, or when it can. CPU 0 must
+ * be the only one. The least of three rounds counts.
+ *
  * Prints lines "MEMHP bench OP VALUE UNIT". Exit status 0, or 1 with a message
  * when a step fails; what was done until then stays.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/perf_event.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +42,8 @@
 
 #define MEMORY "/sys/devices/system/memory"
 #define ROUNDS 10
+#define TICK 20000		/* ns */
+#define TICK_PAGES 1024		/* of samples: a power of 2; more are lost */
 #define LARGE 126		/* blocks: a range of so many gets three rounds */
 
 static void die(const char *what)
@@ -259,6 +269,77 @@ static int bench_range(int fd, struct test_mhp_range *range, const char *label, 
 	return 0;
 }
 
+struct sample {
+	struct perf_event_header header;
+	unsigned long long time;
+};
+
+/* The longest time between two samples in the ring buffer, in nanoseconds. */
+static unsigned long long longest_gap(struct perf_event_mmap_page *ring)
+{
+	unsigned long long at, last = 0, gap = 0;
+	char *data = (char *)ring + ring->data_offset;
+	unsigned long long head = __atomic_load_n(&ring->data_head, __ATOMIC_ACQUIRE);
+
+	for (at = ring->data_tail; at < head; ) {
+		/* Neither of these types of records is larger than a sample. */
+		struct sample *s = (struct sample *)(data + at % ring->data_size);
+
+		if (s->header.type == PERF_RECORD_SAMPLE) {
+			if (last && s->time - last > gap)
+				gap = s->time - last;
+			last = s->time;
+		} else {
+			printf("memhp-bench: perf: record of type %u\n", s->header.type);
+			exit(1);
+		}
+		at += s->header.size;
+	}
+	__atomic_store_n(&ring->data_tail, head, __ATOMIC_RELEASE);
+	return gap;
+}
+
+static int bench_irqs_off(unsigned long long block, const char *label)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = TICK,
+		.sample_type = PERF_SAMPLE_TIME,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+		.disabled = 1,
+	};
+	unsigned long long gap, least = -1ULL;
+	struct perf_event_mmap_page *ring;
+	int fd, round;
+
+	fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, 0);
+	if (fd < 0)
+		die("perf_event_open");
+	ring = mmap(NULL, (1 + TICK_PAGES) * getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (ring == MAP_FAILED)
+		die("mmap");
+	for (round = 0; round < 3; round++) {
+		if (ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))
+			die("PERF_EVENT_IOC_ENABLE");
+		set_state(block, "offline");
+		if (ioctl(fd, PERF_EVENT_IOC_DISABLE, 0))
+			die("PERF_EVENT_IOC_DISABLE");
+		gap = longest_gap(ring);
+		if (gap < TICK) {
+			printf("memhp-bench: no two ticks\n");
+			return 1;
+		}
+		if (gap < least)
+			least = gap;
+		set_state(block, "online_movable");
+	}
+	figure(least - TICK, "instructions", "irqs-off-%s", label);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct test_mhp_range range = {};
@@ -269,9 +350,12 @@ int main(int argc, char **argv)
 		die("/dev/test_memory_hotplug");
 	if (argc == 3 && !strcmp(argv[1], "reserves"))
 		return bench_reserves(fd, argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "irqs-off"))
+		return bench_irqs_off(strtoull(argv[2], NULL, 10), argv[3]);
 	details = argc == 5 && !strcmp(argv[4], "details");
 	if (argc != 4 && !details) {
-		printf("usage: memhp-bench START SIZE LABEL [details], or memhp-bench reserves LABEL\n");
+		printf("usage: memhp-bench START SIZE LABEL [details], memhp-bench reserves LABEL,"
+		       " or memhp-bench irqs-off BLOCK LABEL\n");
 		return 1;
 	}
 	range.start = strtoull(argv[1], NULL, 0);
