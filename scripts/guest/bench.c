@@ -336,7 +336,7 @@ static int bench_irqs_off(unsigned long long block, const char *label)
 			least = gap;
 		set_state(block, "online_movable");
 	}
-	figure(least - TICK, "instructions", "irqs-off-%s", label);
+	figure(least - TICK, "max-instructions", "irqs-off-%s", label);
 	return 0;
 }
 
