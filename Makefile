@@ -26,7 +26,7 @@ help:
 	@echo 'make scenario       S=name TREE=...: one guest; make shell S=name: the same guest, interactive'
 	@echo 'make compare        the tests on v7.3 and on the stack, side by side'
 	@echo 'make mutants        old bugs put back; each must be caught by the test it names'
-	@echo 'make soak           10,000 random operations, and all tests with debugging; SEED=n for another order'
+	@echo 'make soak           10,000 random operations, and tests with debugging; SEED=n for another order'
 	@echo 'make bench          what add, online, offline and remove cost on v7.3 and on the stack: tables and plots'
 	@echo 'make check          checkpatch, sparse, W=1, kernel-doc, codespell: new findings fail'
 	@echo 'make bisect         every prefix of the series builds'
