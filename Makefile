@@ -22,7 +22,7 @@ help:
 	@echo 'make apply          build/linux: the base with the series applied (BASE=..., LINUX=/path/to/git)'
 	@echo 'make refresh        write series and patches/ from the commits in build/linux (TOPIC=x for new ones)'
 	@echo 'make refresh-check  see that apply and refresh give the same bytes'
-	@echo 'make kernel         CONFIG=x86_64|x86_64-debug|ppc64le-hash TREE=stack|base|mutant:<name>'
+	@echo 'make kernel         CONFIG=x86_64|x86_64-debug|ppc64le-hash|... TREE=stack|base|mutant:<name>'
 	@echo 'make scenario       S=name TREE=...: one guest; make shell S=name: the same guest, interactive'
 	@echo 'make compare        the tests on v7.3 and on the stack, side by side'
 	@echo 'make mutants        old bugs put back; each must be caught by the test it names'

@@ -21,6 +21,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,10 @@ MACHINES = {
         'qemu': 'qemu-system-ppc64', 'console': 'hvc0',
         'machine': 'pseries,cap-htm=off,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken',
         'cpu': 'POWER8', 'ost': False,
+    },
+    'arm64': {
+        'qemu': 'qemu-system-aarch64', 'console': 'ttyAMA0',
+        'machine': 'virt', 'cpu': 'max,pauth-impdef=on', 'ost': False,
     },
 }
 
@@ -375,6 +380,8 @@ class Guest:
 
     async def run(self):
         """Boot the guest, see it through, return True when all is as expected."""
+        for number in signal.SIGTERM, signal.SIGHUP:    # end QEMU, too
+            asyncio.get_running_loop().add_signal_handler(number, asyncio.current_task().cancel)
         out = Path(self.args.out)
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
@@ -491,6 +498,9 @@ def main():
         ok = asyncio.run(Guest(s, args).run())
     except InputError as e:
         print(f'guest.py: {e}', file=sys.stderr)
+        return 2
+    except asyncio.CancelledError:
+        print(f'guest.py: {Path(args.scenario).stem}: ended by a signal', file=sys.stderr)
         return 2
     return 0 if ok else 1
 
