@@ -30,6 +30,7 @@ import time
 import tomllib
 import tty
 from fnmatch import fnmatch
+from hashlib import sha256
 from pathlib import Path
 
 from qemu.qmp import QMPClient, QMPError
@@ -228,6 +229,12 @@ class Guest:
         for line in entry.get('console', []):
             print(f'           | {line}', flush=True)
 
+    def check_kernel(self, version):
+        """Is the kernel that runs the one that was asked for? scripts/kernel gives each a host name of its own."""
+        made_of = Path(self.args.kernel + '.made-of')
+        if made_of.exists() and f'@{sha256(made_of.read_bytes()).hexdigest()[:16]})' not in version:
+            raise InputError(f'{self.args.kernel} is not what it was made of, remove it: {version}')
+
     def current(self):
         """The test that runs now, or None."""
         return self.ktap.running or self.check
@@ -247,6 +254,8 @@ class Guest:
         if len(words) >= 2 and words[0] == 'MEMHP':
             if words[1] == 'host':
                 return words[2]
+            if words[1] == 'kernel':
+                self.check_kernel(text)
             if words[1] == 'begin':
                 self.check = words[2]
             elif words[1] == 'end':
