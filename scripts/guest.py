@@ -4,10 +4,12 @@
 
 usage: guest.py SCENARIO.toml --tree TREE --kernel IMAGE --initramfs FILE
                 --out DIR [--shell] [--exclude TEST]... [--only TEST]
+                [--profile PLUGIN SYSTEM.MAP]
 
 Writes DIR/console.log, DIR/qemu.txt (the command line), DIR/results.json (one
 entry a test, with the last console lines of one that is not as expected),
-DIR/bench.json (figures the guest printed) and, when the guest died during a
+DIR/bench.json (figures the guest printed), with --profile DIR/profile.json (the
+instructions of each operation by function, see profile_counts.py) and, when the guest died during a
 test, DIR/killer (its name). Exit status: 0
 when every result is the expected one, 1 when not, 2 for wrong input.
 
@@ -35,6 +37,7 @@ from pathlib import Path
 
 from qemu.qmp import QMPClient, QMPError
 
+import profile_counts
 from ktap import Ktap
 
 MACHINES = {
@@ -54,7 +57,7 @@ MACHINES = {
 }
 
 KEYS = {'description', 'arch', 'config', 'smp', 'memory', 'nodes', 'append', 'deadline', 'device',
-        'steps', 'guest', 'expect', 'machine', 'cpu', 'icount', 'group'}
+        'steps', 'guest', 'expect', 'machine', 'cpu', 'icount', 'group', 'profile'}
 
 # Kernel messages that make a run fail, and what each is called.
 SPLATS = [
@@ -101,7 +104,7 @@ def load(path):
     if s['arch'] not in MACHINES:
         raise InputError(f"{path}: unknown arch '{s['arch']}': one of {', '.join(MACHINES)}")
     for key, value in {'config': s['arch'], 'smp': 2, 'memory': '1G', 'nodes': [], 'append': '', 'deadline': 120,
-                       'device': [], 'steps': {}, 'expect': {}, 'icount': False,
+                       'device': [], 'steps': {}, 'expect': {}, 'icount': False, 'profile': False,
                        'machine': MACHINES[s['arch']]['machine'], 'cpu': MACHINES[s['arch']]['cpu']}.items():
         s.setdefault(key, value)
     return s
@@ -140,13 +143,20 @@ def command(s, args, qmp):
     m = MACHINES[s['arch']]
     accel = accelerator()
     boot = size(s['memory'])
+    # The end of the last DIMM that has an address, or room for those to come.
+    limit = max([boot + (96 << 30)] + [size(d.get('addr', 0)) + size(d.get('size', 0)) for d in s['device']])
     cmd = [m['qemu'], '-accel', accel, '-M', s['machine'], '-cpu', s['cpu'] if accel == 'tcg' else 'host',
-           '-m', f'{boot >> 20}M' + ('' if bare_metal(s) else f',slots=16,maxmem={(boot >> 20) + (96 << 10)}M'),
+           '-m', f'{boot >> 20}M' + ('' if bare_metal(s) else f',slots=16,maxmem={limit >> 20}M'),
            '-smp', str(s['smp']),
            '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
            '-qmp', f'unix:{qmp},server=on,wait=off']
     if s['icount'] and accel == 'tcg':
         cmd += ['-icount', 'shift=0,sleep=off']
+    if args.profile and accel == 'tcg':
+        if not s['icount'] or s['smp'] != 1:
+            raise InputError(f"{args.scenario}: profile needs icount and one CPU")
+        plugin, system_map = args.profile
+        cmd += ['-plugin', f'{plugin},mark={profile_counts.mark(system_map)},out={args.out}/profile']
     # RAM that the guest never touches takes none of the host's.
     if not s['nodes']:
         cmd += ['-object', f'memory-backend-ram,id=ram,size={boot},reserve=off', '-machine', 'memory-backend=ram']
@@ -163,7 +173,8 @@ def command(s, args, qmp):
         cmd += ['-object', f"memory-backend-ram,id=mem-{d['id']},size={size(d['size'])}"]
         node = f",node={d['node']}" if 'node' in d else ''
         if d['kind'] == 'dimm':
-            cmd += ['-device', f"pc-dimm,id={d['id']},memdev=mem-{d['id']}{node}"]
+            addr = f",addr={size(d['addr'])}" if 'addr' in d else ''
+            cmd += ['-device', f"pc-dimm,id={d['id']},memdev=mem-{d['id']}{node}{addr}"]
         elif d['kind'] == 'virtio-mem':
             cmd += ['-device', f"virtio-mem-pci,id={d['id']},memdev=mem-{d['id']},"
                     f"requested-size={size(d.get('requested', 0))}{node}"]
@@ -191,7 +202,7 @@ class Guest:
         self.s, self.args = s, args
         self.ktap = Ktap()
         self.name = Path(args.scenario).stem
-        self.entries, self.figures = [], []
+        self.entries, self.figures, self.operations = [], [], []
         self.lines = []             # the console since the last result
         self.splat = None           # (status, line, test) of the first kernel complaint
         self.finished = False
@@ -265,6 +276,8 @@ class Guest:
                 # A nanosecond of the guest's clock is an instruction with icount only.
                 unit = words[4] if accelerator() == 'tcg' else words[4].replace('instructions', 'ns')
                 self.figures.append({'op': words[2], 'value': float(words[3]), 'unit': unit})
+            elif words[1] == 'profile':
+                self.operations.append(words[2])
             elif words[1] == 'finished':
                 self.finished = True
             return None
@@ -411,6 +424,9 @@ class Guest:
             return True
         (out / 'results.json').write_text(json.dumps(self.entries, indent=1) + '\n')
         (out / 'bench.json').write_text(json.dumps(self.figures, indent=1) + '\n')
+        if self.args.profile and accelerator() == 'tcg':
+            profile = profile_counts.by_function(out / 'profile', self.args.profile[1], self.operations)
+            (out / 'profile.json').write_text(json.dumps(profile, indent=1) + '\n')
         return all(e['status'] == e['expected'] for e in self.entries)
 
     async def boot(self, cmd, socket, out):
@@ -501,6 +517,7 @@ def main():
     parser.add_argument('--shell', action='store_true')
     parser.add_argument('--exclude', action='append', default=[])
     parser.add_argument('--only')
+    parser.add_argument('--profile', nargs=2)
     args = parser.parse_args()
     try:
         s = load(args.scenario)

@@ -320,10 +320,8 @@ kmake_like()
 	[ "$(uname -m)" != ppc64le ] || [ "$arch" != powerpc ] || cross=
 	gcc=${cross}gcc
 	command -v "$gcc" >/dev/null || die "$gcc is not installed: run 'make setup'"
-	! command -v ccache >/dev/null || gcc="ccache $gcc"
-	# CCACHE_DEPEND: what is not in the cache is not preprocessed a second time.
-	# Nothing that has an .incbin is built this way, see scripts/kernel.
-	export CCACHE_BASEDIR=${src%/*} CCACHE_DEPEND=1
+	! command -v ccache >/dev/null || gcc="$top/scripts/cached $gcc"
+	export CCACHE_BASEDIR=${src%/*}
 	export KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=memhp KBUILD_BUILD_HOST=memhp
 	kmake=(make -C "$src" O="$dir" ARCH="$arch" CROSS_COMPILE="$cross" CC="$gcc" -j"$JOBS")
 	mkdir -p "$dir"

@@ -12,6 +12,10 @@
  * several times, and the least of each figure counts: an interrupt only adds to it,
  * and later rounds find what the earlier ones have left in the slabs.
  *
+ * memhp-bench START SIZE LABEL profile: the same operations once more after that, each
+ * between two calls of personality(), by which scripts/profile-plugin.c knows that it
+ * has to count. Prints lines "MEMHP profile OP" instead of figures.
+ *
  * memhp-bench reserves LABEL: what it costs to change the managed pages of zone
  * Normal of node 0 by one, and to give a page of the memory map from boot back
  * when a huge page does without it (hugetlb_free_vmemmap=on). Node 0 must have
@@ -186,6 +190,19 @@ static int bench_reserves(int fd, const char *label)
 	return 0;
 }
 
+/* With a label: the next round is for scripts/profile-plugin.c. */
+static const char *profile;
+
+/* Before an operation, and with its name after it. */
+static void mark(const char *op)
+{
+	if (!profile)
+		return;
+	syscall(SYS_personality, 0xffffffff);
+	if (op)
+		printf("MEMHP profile %s-%s\n", op, profile);
+}
+
 /* What is measured in each round, in nanoseconds unless it says otherwise. */
 enum { ADD, ONLINE, ONLINE_2ND, ONLINE_3RD, ONLINE_126TH, OFFLINE, OFFLINE_2ND, REMOVE, FLUSHES, NR_FIGURES };
 
@@ -194,11 +211,14 @@ static void one_round(int fd, struct test_mhp_range *range, unsigned long long b
 {
 	unsigned long long nr = range->size / block, first = range->start / block, i, t, flushes;
 
+	mark(NULL);
 	t = now();
 	if (ioctl(fd, TEST_MHP_ADD, range))
 		die("add");
 	figures[ADD] = now() - t;
+	mark("add");
 
+	mark(NULL);
 	for (figures[ONLINE] = 0, i = 0; i < nr; i++) {
 		t = set_state(first + i, "online_movable");
 		figures[ONLINE] += t;
@@ -209,22 +229,28 @@ static void one_round(int fd, struct test_mhp_range *range, unsigned long long b
 		if (i == 125)
 			figures[ONLINE_126TH] = t;
 	}
+	mark("online");
+
+	mark(NULL);
 	for (figures[OFFLINE] = 0, i = 0; i < nr; i++) {
 		t = set_state(first + i, "offline");
 		figures[OFFLINE] += t;
 		if (i == 1)
 			figures[OFFLINE_2ND] = t;
 	}
+	mark("offline");
 
 	flushes = tlb_flushes();
+	mark(NULL);
 	t = now();
 	if (ioctl(fd, TEST_MHP_REMOVE, range))
 		die("remove");
 	figures[REMOVE] = now() - t;
+	mark("remove");
 	figures[FLUSHES] = tlb_flushes() - flushes;
 }
 
-static int bench_range(int fd, struct test_mhp_range *range, const char *label, int details)
+static int bench_range(int fd, struct test_mhp_range *range, const char *label, const char *what)
 {
 	unsigned long long block = block_size(), nr = range->size / block, pages = block / sysconf(_SC_PAGESIZE);
 	double least[NR_FIGURES], figures[NR_FIGURES] = {};
@@ -242,11 +268,16 @@ static int bench_range(int fd, struct test_mhp_range *range, const char *label, 
 				least[f] = figures[f];
 	}
 
+	if (!strcmp(what, "profile")) {
+		profile = label;
+		one_round(fd, range, block, figures);
+		return 0;
+	}
 	figure(least[ADD], "instructions", "add-%s", label);
 	figure(least[ONLINE], "instructions", "online-%s", label);
 	figure(least[OFFLINE], "instructions", "offline-%s", label);
 	figure(least[REMOVE], "instructions", "remove-%s", label);
-	if (!details)
+	if (strcmp(what, "details"))
 		return 0;
 	figure(least[FLUSHES], "flushes", "tlbflush-remove-%s-2Mmap", label);
 	if (nr >= LARGE) {
@@ -345,7 +376,7 @@ static int bench_irqs_off(unsigned long long block, const char *label)
 int main(int argc, char **argv)
 {
 	struct test_mhp_range range = {};
-	int fd, details;
+	int fd;
 
 	fd = open("/dev/test_memory_hotplug", O_RDWR);
 	if (fd < 0)
@@ -354,13 +385,12 @@ int main(int argc, char **argv)
 		return bench_reserves(fd, argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "irqs-off"))
 		return bench_irqs_off(strtoull(argv[2], NULL, 10), argv[3]);
-	details = argc == 5 && !strcmp(argv[4], "details");
-	if (argc != 4 && !details) {
-		printf("usage: memhp-bench START SIZE LABEL [details], memhp-bench reserves LABEL,"
+	if (argc != 4 && (argc != 5 || (strcmp(argv[4], "details") && strcmp(argv[4], "profile")))) {
+		printf("usage: memhp-bench START SIZE LABEL [details|profile], memhp-bench reserves LABEL,"
 		       " or memhp-bench irqs-off BLOCK LABEL\n");
 		return 1;
 	}
 	range.start = strtoull(argv[1], NULL, 0);
 	range.size = strtoull(argv[2], NULL, 0);
-	return bench_range(fd, &range, argv[3], details);
+	return bench_range(fd, &range, argv[3], argc == 5 ? argv[4] : "");
 }
