@@ -16,7 +16,7 @@
  * between two calls of personality(), by which scripts/profile-plugin.c knows that it
  * has to count. Prints lines "MEMHP profile OP" instead of figures.
  *
- * memhp-bench reserves LABEL [profile]: what it costs to change the managed pages of zone
+ * memhp-bench reserves LABEL: what it costs to change the managed pages of zone
  * Normal of node 0 by one, and to give a page of the memory map from boot back
  * when a huge page does without it (hugetlb_free_vmemmap=on). Node 0 must have
  * memory in other zones, too.
@@ -66,17 +66,12 @@ static unsigned long long now(void)
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
-/* With a label: what is next is for scripts/profile-plugin.c. */
-static const char *profile;
-
-/* Print one figure, unless it is for the plugin; the name is formatted. */
+/* Print one figure; the name is formatted. */
 static void figure(double value, const char *unit, const char *name, ...)
 {
 	char op[64];
 	va_list ap;
 
-	if (profile)
-		return;
 	va_start(ap, name);
 	vsnprintf(op, sizeof(op), name, ap);
 	va_end(ap);
@@ -162,16 +157,6 @@ static unsigned long long adjust(int fd, unsigned int zone, unsigned long long c
 	return now() - t;
 }
 
-/* Before an operation, and with its name after it. */
-static void mark(const char *op)
-{
-	if (!profile)
-		return;
-	syscall(SYS_personality, 0xffffffff);
-	if (op)
-		printf("MEMHP profile %s-%s\n", op, profile);
-}
-
 static int bench_reserves(int fd, const char *label)
 {
 	struct test_mhp_zone zone = {};
@@ -191,12 +176,10 @@ static int bench_reserves(int fd, const char *label)
 	if (hugepages < 0)
 		die("nr_hugepages");
 	pages = vmstat("nr_memmap_boot_pages");
-	mark(NULL);
 	t = now();
 	if (write(hugepages, "64", 2) != 2)
 		die("nr_hugepages");
 	t = now() - t;
-	mark("hugetlb-memmap");
 	pages -= vmstat("nr_memmap_boot_pages");
 	if (!pages) {
 		printf("memhp-bench: huge pages have all of their memory map\n");
@@ -205,6 +188,19 @@ static int bench_reserves(int fd, const char *label)
 	figure((double)t / pages, "instructions/page", "hugetlb-memmap-%s", label);
 	close(hugepages);
 	return 0;
+}
+
+/* With a label: the next round is for scripts/profile-plugin.c. */
+static const char *profile;
+
+/* Before an operation, and with its name after it. */
+static void mark(const char *op)
+{
+	if (!profile)
+		return;
+	syscall(SYS_personality, 0xffffffff);
+	if (op)
+		printf("MEMHP profile %s-%s\n", op, profile);
 }
 
 /* What is measured in each round, in nanoseconds unless it says otherwise. */
@@ -385,14 +381,12 @@ int main(int argc, char **argv)
 	fd = open("/dev/test_memory_hotplug", O_RDWR);
 	if (fd < 0)
 		die("/dev/test_memory_hotplug");
-	if (argc == 4 && !strcmp(argv[1], "reserves") && !strcmp(argv[3], "profile"))
-		profile = argv[2];
-	if ((argc == 3 || profile) && !strcmp(argv[1], "reserves"))
+	if (argc == 3 && !strcmp(argv[1], "reserves"))
 		return bench_reserves(fd, argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "irqs-off"))
 		return bench_irqs_off(strtoull(argv[2], NULL, 10), argv[3]);
 	if (argc != 4 && (argc != 5 || (strcmp(argv[4], "details") && strcmp(argv[4], "profile")))) {
-		printf("usage: memhp-bench START SIZE LABEL [details|profile], memhp-bench reserves LABEL [profile],"
+		printf("usage: memhp-bench START SIZE LABEL [details|profile], memhp-bench reserves LABEL,"
 		       " or memhp-bench irqs-off BLOCK LABEL\n");
 		return 1;
 	}
