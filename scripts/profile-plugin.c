@@ -10,7 +10,8 @@
  * begins anew with the third, and so on. At each end FILE gets a line "end" after a
  * line "ADDRESS INSTRUCTIONS" for each translation block that was executed.
  * A translation block ends with a jump at the latest, so it belongs to the function
- * that it begins in. The guest must have one CPU.
+ * that it begins in. The guest must run with -icount: then one CPU runs at a time, and
+ * what all of them execute is counted.
  *
  * The interface is that of QEMU's documentation, "TCG Plugins", version 1. Debian's
  * packages of QEMU do not have its header.

@@ -120,11 +120,11 @@ class TestNative(unittest.TestCase):
             native.check_machine()
 
     def test_entries(self):
-        times = {'base': {'generic-2G': [(2.0, 10.0), (2.0, 12.0), (2.0, 11.0)]},
-                 'stack': {'generic-2G': [(2.0, 4.0), (3.0, 4.0), (2.0, 90.0)]}}
+        times = {'base': {'generic-2G': [(2.0, 3.0, 10.0), (2.0, 3.0, 12.0), (2.0, 3.0, 11.0)]},
+                 'stack': {'generic-2G': [(2.0, 5.0, 4.0), (3.0, 3.0, 4.0), (2.0, 3.0, 90.0)]}}
         entry, = native.entries_of(times)
-        self.assertEqual((entry['op'], entry['base'], entry['stack'], entry['floor']),
-                         ('native-online-generic-2G', 11.0, 4.0, 2.0))
+        self.assertEqual((entry['op'], entry['base'], entry['stack'], entry['floor'], entry['plain']),
+                         ('native-online-generic-2G', 11.0, 4.0, 2.0, 3.0))
         self.assertEqual(entry['GB/s'], {'base': 5.82, 'stack': 16.0})
 
     def test_other_struct_pages(self):
